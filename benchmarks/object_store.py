@@ -57,7 +57,10 @@ def storing(folder: Path) -> Iterator[ObjectStore]:
         "actions": ["Admin", "Read", "List", "Write", "Tagging"],
     }
     (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
-    process, store = next(filter(None, (_started(folder) for _ in range(_TRIES))))
+    started = next(filter(None, (_started(folder) for _ in range(_TRIES))), None)
+    if started is None:
+        raise RuntimeError(f"SeaweedFS does not start: {(folder / 'log').read_text()[-2000:]}")
+    process, store = started
     try:
         yield store
     finally:

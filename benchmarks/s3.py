@@ -1,7 +1,7 @@
 """Wall time of a whole tree into an object store, against rclone.
 
-The store is SeaweedFS on this machine, on a fresh disk with the tree; each contender sends a small file before its
-clock starts. dropslot is a running service with one worker, from the rename into the inbox until the arrival is in
+The store is SeaweedFS on this machine, on a fresh disk with the tree; a small file is sent before a clock starts, for
+`drain` by rclone. dropslot is a running service with one worker, from the rename into the inbox until the arrival is in
 done; and once more `drain`, which first loads the SDK and tries whether the store keeps conditions. Its objects are
 refused if their key is there (If-None-Match), have their SHA-256 with them, and are recorded in the database and by a
 manifest when its clock stops; rclone has none of this to do. Its flags are those that made it quickest here: many

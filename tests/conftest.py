@@ -84,10 +84,13 @@ def _refuse_skip(item: pytest.Item, report: pytest.TestReport) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that use up a machine-wide resource take turns on one worker."""
+    """Tests that use up a machine-wide resource take turns on one worker. So do those with systemd's user manager: two
+    managers of one account have one place for the processes of a service, and end each other's."""
     for item in items:
         if item.get_closest_marker("exclusive"):
             item.add_marker(pytest.mark.xdist_group("exclusive"))
+        elif "user_manager" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("user-manager"))
 
 
 def pytest_collection_finish() -> None:

@@ -293,7 +293,9 @@ class Sharing:
         some = Listing(is_folder=True, items=self.source.listing.items[1:])
         self.helper.join(Source(self.arrival, some), (), "", self.drop.prefix)
 
-    def publish(self, *parts: Part) -> None:
+    def publish(self, ours: Part, theirs: Part) -> None:
+        self.drop.adopt(theirs)
+        parts = [ours, theirs]
         assert self.drop.publish(plan_of(self.drop.end(parts))) == []
         self.drop.clean()
         assert self.site.files() == {f"study/raw/{path}": data for path, data in self.content.items()}
@@ -318,7 +320,8 @@ def test_two_workers_send_the_large_items_of_one_arrival(
     ours = drop.stage_items(0, 1)
     theirs = helper.stage_items(0, 2)
     helper.close()
-    monkeypatch.setattr(sharing.site.destination.store, "send_part", never_sent)
+    for look in ("send_part", "parts"):  # what was reported is all it needs
+        monkeypatch.setattr(sharing.site.destination.store, look, never_sent)
     sharing.publish(ours, theirs)
 
 
@@ -335,11 +338,37 @@ def test_what_a_helper_has_sent_before_it_was_killed_is_not_sent_again(
 
 def test_parts_of_a_helper_are_removed_if_nothing_is_delivered(sharing: Sharing) -> None:
     drop, helper, site = sharing.drop, sharing.helper, sharing.site
-    drop.end([drop.stage_items(0, 1), helper.stage_items(0, 2)])
+    drop.stage_items(0, 1)
+    drop.adopt(helper.stage_items(0, 2))
     assert len(site.store.uploads(site.top)) == 2
     helper.close()
     drop.clean()
     assert site.store.uploads(site.top) == site.hidden() == []
+
+
+def test_parts_are_kept_for_the_next_attempt_if_a_helper_was_lost(
+    sharing: Sharing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop, site = sharing.drop, sharing.site
+    drop.stage_items(0, 2)
+    drop.keep_sent()
+    drop.clean()
+    assert len(site.store.uploads(site.top)) == 2
+    monkeypatch.setattr(site.destination.store, "send_part", never_sent)
+    assert deliver(site, sharing.arrival, site.target(), epoch=2) == []
+    assert site.store.uploads(site.top) == []
+
+
+@pytest.mark.parametrize("other", [{"endpoint": "http://127.0.0.1:1"}, {"storage_class": "COLD"}])
+def test_a_helper_with_another_store_or_another_way_of_keeping_stages_nothing(
+    sharing: Sharing, tmp_path: Path, other: dict[str, str]
+) -> None:
+    site = sharing.site
+    destination = S3(access(site.store, **other), tmp_path / "spool")
+    with destination.open(site.target(), ID, 1, "visit") as helper, pytest.raises(DestinationUnready):
+        helper.join(sharing.source, (), "", sharing.drop.prefix)
+    sharing.helper.close()
+    sharing.drop.clean()
 
 
 def test_a_helper_sends_nothing_after_a_takeover(sharing: Sharing) -> None:

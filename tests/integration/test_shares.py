@@ -93,31 +93,95 @@ def test_helpers_stage_shares_and_all_is_as_if_one_worker_had_done_it(desk: Desk
     assert not Helper(desk.config, "there:2:b").help_once()
 
 
-@pytest.mark.xdist_group("stores")
-@pytest.mark.usefixtures("store_secrets", "database")
-def test_helpers_send_large_items_into_a_bucket(tmp_path: Path, shared_store: ObjectStore) -> None:
-    """One reports; another one ends before: its holder finds its parts there."""
+@dataclass
+class IntoBucket:
+    """A desk whose arrivals go into a new prefix of a bucket."""
+
+    desk: Desk
+    store: ObjectStore
+    top: str
+
+    def deliver(self, announce: Callable[[Arrival, int], None]) -> tuple[Arrival, dict[str, bytes]]:
+        """One arrival with large items, and its content."""
+        sent = {f"scan{number}": os.urandom(PART_BYTES + 100_000) for number in range(4)} | {"note": b"small"}
+        crew = Crew(announce=announce, worker="here:1:a")
+        with override_settings(DROPSLOT=self.desk.config):
+            return deliver(self.desk.config, self.desk.send("p-a", sent), crew), sent
+
+    def stored(self) -> dict[str, bytes]:
+        keys = [key for key in self.store.list_keys(f"{self.top}/") if ".dropslot" not in key]
+        return {key.removeprefix(f"{self.top}/p/"): self.store.get(key) for key in keys}
+
+
+@pytest.fixture
+def into_bucket(
+    database: Database, tmp_path: Path, store_secrets: None, shared_store: ObjectStore
+) -> IntoBucket:
     top = f"shares-{secrets.token_hex(6)}"
-    to = {"to": f"s3://{BUCKET}/{top}/{{place}}", **shared_store.keys}
-    desk = Desk(tmp_path, deliver=[to])
+    desk = Desk(tmp_path, deliver=[{"to": f"s3://{BUCKET}/{top}/{{place}}", **shared_store.keys}])
     desk.config = desk.config.model_copy(update={"share_from": 1 << 20})
-    content = {f"scan{number}": os.urandom(PART_BYTES + 100_000) for number in range(4)} | {"note": b"small"}
+    return IntoBucket(desk, shared_store, top)
+
+
+@pytest.mark.xdist_group("stores")
+def test_helpers_send_large_items_into_a_bucket(into_bucket: IntoBucket) -> None:
+    """One reports; another one ends before: its holder finds its parts there."""
 
     def help_twice(_arrival: Arrival, shares: int) -> None:
         assert shares > 3
-        assert Helper(desk.config, "there:2:b").help_once()
-        assert len(shared_store.uploads(top)) == 1
-        assert Helper(desk.config, "there:3:c").help_once()
+        assert Helper(into_bucket.desk.config, "there:2:b").help_once()
+        assert len(into_bucket.store.uploads(into_bucket.top)) == 1
+        assert Helper(into_bucket.desk.config, "there:3:c").help_once()
         Share.objects.filter(worker="there:3:c").update(state=ShareState.GIVEN_UP, uploads=None)
 
-    with override_settings(DROPSLOT=desk.config):
-        row = deliver(desk.config, desk.send("p-a", content), Crew(announce=help_twice, worker="here:1:a"))
+    row, content = into_bucket.deliver(help_twice)
     assert (row.state, Share.objects.exists()) == (State.DONE, False), row.reason
-    keys = [key for key in shared_store.list_keys(f"{top}/") if ".dropslot" not in key]
-    assert {key: shared_store.get(key) for key in keys} == {
-        f"{top}/p/{k}": data for k, data in content.items()
-    }
-    assert shared_store.uploads(top) == []
+    assert into_bucket.stored() == content
+    assert into_bucket.store.uploads(into_bucket.top) == []
+
+
+@pytest.mark.xdist_group("stores")
+def test_what_helpers_sent_of_a_void_attempt_is_removed_or_kept(into_bucket: IntoBucket) -> None:
+    """The source changed: nothing of it is wanted. A helper was lost: the next attempt goes on with it."""
+    desk = into_bucket.desk
+
+    def change(arrival: Arrival, _shares: int) -> None:
+        assert Helper(desk.config, "there:2:b").help_once()
+        [held] = [path for path in desk.folders().processing.iterdir() if path.name.startswith(arrival.id)]
+        (held / "p-a" / "scan0").write_bytes(b"changed")
+
+    def lose(_arrival: Arrival, _shares: int) -> None:
+        assert Helper(desk.config, "there:2:b").help_once()
+        late = Share.objects.filter(state=ShareState.OPEN).first()
+        Share.objects.filter(pk=late and late.pk).update(
+            state=ShareState.TAKEN, worker="there:3:c", lease_until=Now() - timedelta(seconds=1)
+        )
+
+    row, _ = into_bucket.deliver(change)
+    assert row.state == State.RETRYING and "scan0" in row.reason[0]
+    assert into_bucket.store.uploads(into_bucket.top) == []
+    Arrival.objects.update(state=State.FAILED, finished_at=Now())
+    row, _ = into_bucket.deliver(lose)
+    assert row.state == State.RETRYING and "does not answer" in row.reason[0]
+    assert len(into_bucket.store.uploads(into_bucket.top)) == 3
+
+
+def test_a_helper_stops_when_nobody_waits_for_its_share(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(helping, "ASK_SECONDS", 0.0)
+    pieces: list[int] = []
+
+    def piece() -> None:
+        pieces.append(1)
+        Share.objects.filter(worker="there:2:b").update(state=ShareState.GIVEN_UP)
+
+    def unwanted(_arrival: Arrival, _shares: int) -> None:
+        staged = Share.objects.order_by("-number").first()
+        assert Helper(desk.config, "there:2:b", piece).help_once()
+        assert Share.objects.get(pk=staged and staged.pk).digests is None
+
+    content = {"one": bytes(40 << 20), "two": bytes(40 << 20)}
+    row = deliver(desk.config, desk.send("p-a", content), Crew(announce=unwanted, worker="here:1:a"))
+    assert (row.state, tree(desk.base / "to" / "p"), len(pieces)) == (State.DONE, content, 1)
 
 
 def test_what_a_helper_cannot_stage_its_holder_stages(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,7 +35,8 @@ class SharedDrop(Drop):
     @property
     @abstractmethod
     def prefix(self) -> str:
-        """What leads from the folder that holds the staging to the target: a helper must find the same."""
+        """What leads from the folder that holds the staging to the target, or tells the store: a helper must find the
+        same."""
 
     @property
     @abstractmethod
@@ -55,6 +56,12 @@ class SharedDrop(Drop):
     @abstractmethod
     def stage_items(self, start: int, stop: int, *, again: bool = False) -> Part:
         """Stage the items start to stop of the listing. Raises as `stage` does."""
+
+    def adopt(self, part: Part) -> None:
+        """A helper has reported this part. Called before `end`, and also if the attempt ends without it."""
+
+    def keep_sent(self) -> None:
+        """The attempt ends through no fault of the arrival. What `clean` need not remove is left to the next one."""
 
     @abstractmethod
     def end(self, parts: Sequence[Part]) -> list[Staged]:

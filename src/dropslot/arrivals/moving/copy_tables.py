@@ -17,7 +17,7 @@ from dropslot.core.names import escape
 
 SOURCE, COPY = "default", "copy"
 EMPTY_IT = "Empty the other database (drop it and create it again, or move the file of SQLite away), and run this again"
-_MOST_AT_ONCE = 100_000  # rows that changed
+_MOST_AT_ONCE = 20_000  # rows that changed
 Say = Callable[[str, int], None]  # a table, and how many of its rows have been gone through
 
 
@@ -108,7 +108,7 @@ def _uncopied(table: Table, row: Row, error: Exception) -> Uncopied:
     return Uncopied(
         f"The row {escape(str(row[0]))} of {table.name} cannot be copied: {escape(str(error).strip())}",
         where="The source was not changed; the copy is incomplete, and no service can start with it",
-        next_step="When the cause is gone, run this again: it goes on where it was",
+        next_step=f"When the cause is gone, run this again: it goes on where it was. If this comes again: {EMPTY_IT}",
     )
 
 

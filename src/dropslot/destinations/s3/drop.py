@@ -5,7 +5,8 @@ sent in parts while they are hashed, and publishing completes them. A folder in 
 removes it, and the earlier worker then sends nothing more.
 
 A helper sends large items as the holder does, and tells it the ids and digests of their parts. One that goes on after a
-takeover does no harm: parts are invisible, and whoever completes an object names the digest of each part.
+takeover publishes nothing: parts are invisible, and whoever completes an object names the digest of each part. At most
+the parts of an object are sent once more.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from dropslot.destinations.s3.in_parts import PART_BYTES, InParts, Updated
 from dropslot.destinations.s3.object_keys import LONGEST_BYTES, Looking, is_empty, key_of, prefix_of
 from dropslot.destinations.s3.reading_ahead import ReadingAhead, digest_of
 from dropslot.destinations.s3.staging import Reading, changed, read_into, require_count, staged_bytes
-from dropslot.destinations.shared import Part, SharedDrop
+from dropslot.destinations.shared import Part, SharedDrop, elsewhere
 from dropslot.destinations.whole_items import WholeItemsDrop, apart
 from dropslot.files.descriptors import Folder
 from dropslot.files.listing import Item, is_kept, storable, unusual
@@ -52,7 +53,9 @@ class S3Drop(WholeItemsDrop, SharedDrop):
         self._items: dict[str, Item] = {}
         self._sent: dict[str, InParts] = {}  # large items that only have to be completed, by path
         self._one_large = threading.Lock()
-        self._is_cut = False  # whether the store failed: then parts stay there for the next attempt
+        self._is_cut = (
+            False  # whether the store or a helper failed: then parts stay there for the next attempt
+        )
         self._looking = Looking(destination.store, target)
         self._ahead: ReadingAhead | None = None
 
@@ -68,7 +71,7 @@ class S3Drop(WholeItemsDrop, SharedDrop):
 
     @property
     def prefix(self) -> str:
-        return ""
+        return self.destination.access.fingerprint
 
     @property
     def gains(self) -> bool:
@@ -86,7 +89,9 @@ class S3Drop(WholeItemsDrop, SharedDrop):
         self._mark = Stage.make(self._spool(), self.arrival, self.epoch, apart(self.target))
         self._set_source(source, algorithms, strip)
 
-    def join(self, source: Source, algorithms: Sequence[str], strip: str, prefix: str) -> None:  # noqa: ARG002
+    def join(self, source: Source, algorithms: Sequence[str], strip: str, prefix: str) -> None:
+        if prefix != self.prefix:
+            raise elsewhere()
         self._set_source(source, algorithms, strip)
 
     def _set_source(self, source: Source, algorithms: Sequence[str], strip: str) -> None:
@@ -109,15 +114,17 @@ class S3Drop(WholeItemsDrop, SharedDrop):
         sent = {item.path: self._sent[item.path].state() for item in items if item.path in self._sent}
         return json.dumps(sent).encode("ascii")
 
+    def adopt(self, part: Part) -> None:
+        for path, state in json.loads(part.uploads).items():
+            item = self._items[path]
+            self._sent[path] = in_parts = self._in_parts(item, self._layout.published(path) or "")
+            in_parts.restore(state)
+
+    def keep_sent(self) -> None:
+        self._is_cut = True
+
     def end(self, parts: Sequence[Part]) -> list[Staged]:
         source, _ = self._opened()
-        for part in parts:
-            for path, state in json.loads(part.uploads).items():
-                item = self._items[path]
-                name = self._layout.published(path)
-                assert name is not None
-                self._sent[path] = self._in_parts(item, name)
-                self._sent[path].restore(state)
         self._ahead = ReadingAhead(self.destination.store, list(self._small_keys(source.listing.items)))
         self.leased = source.lease and not sum(part.unleased for part in parts)
         staged = staged_items(source.listing, self._algorithms, b"".join(part.digests for part in parts))

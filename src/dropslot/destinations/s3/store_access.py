@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -35,6 +36,14 @@ class Access(NamedTuple):
     def place(self) -> str:
         """The bucket and its store, in words."""
         return f"the bucket {self.bucket} at {self.endpoint or 'Amazon S3'}"
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for all processes that send to one store, and have objects kept in the same way."""
+        kept = (self.storage_class, self.object_lock, self.encryption, self.kms_key)
+        return hashlib.sha256(repr((self.bucket, self.endpoint, self.region, *kept)).encode()).hexdigest()[
+            :16
+        ]
 
     @property
     def usual_region(self) -> str | None:

@@ -6,22 +6,24 @@ import time
 from collections.abc import Callable, Collection
 
 import structlog
-from django.db import DatabaseError
+from django.db import DatabaseError, connections
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
 from dropslot import destinations
 from dropslot.arrivals.delivery.shares.task import Task, decode
 from dropslot.arrivals.models import Share
+from dropslot.arrivals.unavailable import UNAVAILABLE
 from dropslot.config import Config
 from dropslot.core.context import kept
-from dropslot.core.errors import DropslotError, Unsupported
+from dropslot.core.errors import DropslotError, ShareLost, Unsupported
 from dropslot.core.states import ShareState, State
 from dropslot.destinations.shared import Part, SharedDrop
 from dropslot.files.writing.dense import go_on
 
 log = structlog.get_logger()
 _MOST_DECLINED = 1000
+ASK_SECONDS = 2.0
 STUCK_SECONDS = 600.0  # one sync of a share to a slow server takes no longer
 
 
@@ -70,9 +72,33 @@ class Helper:
     def _mine(self) -> QuerySet[Share]:
         return Share.objects.filter(worker=self._worker, state=ShareState.TAKEN)
 
-    def _pause(self) -> None:
-        self._between()
-        kept(_Progress).at = time.monotonic()
+    def _pausing(self, share: Share) -> Callable[[], None]:
+        """What is called between pieces of a share. Raises ShareLost if it is not this worker's any more: its attempt
+        is over, or the holder does not wait for it."""
+        asked_at = time.monotonic()
+
+        def pause() -> None:
+            nonlocal asked_at
+            self._between()
+            kept(_Progress).at = now = time.monotonic()
+            if now >= asked_at + ASK_SECONDS:
+                asked_at = now
+                self._require_mine(share)
+
+        return pause
+
+    def _require_mine(self, share: Share) -> None:
+        try:
+            is_mine = self._mine().filter(pk=share.pk).exists()
+        except UNAVAILABLE:
+            connections.close_all()  # whether it is, its report will tell
+        else:
+            if not is_mine:
+                raise ShareLost(
+                    "Nobody waits for this share any more",
+                    where="Nothing of it was published",
+                    next_step="The arrival goes on without this worker",
+                )
 
     def _take(self) -> Share | None:
         """The last share that nobody has taken; its holder begins with the first one."""
@@ -117,7 +143,7 @@ class Helper:
         with destination.open(task.target, share.arrival_id, share.epoch, task.name) as drop:
             if not isinstance(drop, SharedDrop):
                 raise Unsupported("This kind of destination is not shared")
-            source = task.source._replace(pause=self._pause)
+            source = task.source._replace(pause=self._pausing(share))
             drop.join(source, task.algorithms, task.strip, task.prefix)
             part = drop.stage_items(0, len(source.listing.items))
             destination.sync_staged([drop])  # the holder's sync covers only what this machine wrote

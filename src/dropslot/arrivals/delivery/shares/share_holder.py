@@ -67,8 +67,11 @@ class _Shared:
                 if not self._stage_next() and not self._look_at_helpers():
                     self.work.crew.pause()
                     _PAUSE.wait(WAIT_SECONDS)
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, ShareLost):
+                self.drop.keep_sent()
             with suppress(DatabaseError):
+                self._adopt_reported()
                 self._rows.delete()
             raise
         self._rows.delete()
@@ -138,10 +141,7 @@ class _Shared:
 
     def _is_settled(self, number: int, state: str, worker: str) -> bool:
         if state == ShareState.STAGED:
-            row = self._rows.get(number=number)
-            self.parts[number] = Part(
-                bytes(row.digests or b""), row.unleased, row.synced, bytes(row.uploads or b"")
-            )
+            self._adopt(self._rows.get(number=number))
         elif state == ShareState.GIVEN_UP or (state == ShareState.TAKEN and self.work.crew.is_dead(worker)):
             mine = self._rows.filter(number=number, state=state, worker=worker)
             if self._take(mine):
@@ -149,6 +149,15 @@ class _Shared:
         else:
             return False
         return True
+
+    def _adopt(self, row: Share) -> None:
+        part = Part(bytes(row.digests or b""), row.unleased, row.synced, bytes(row.uploads or b""))
+        self.drop.adopt(part)
+        self.parts[row.number] = part
+
+    def _adopt_reported(self) -> None:
+        for row in self._rows.filter(state=ShareState.STAGED).exclude(number__in=list(self.parts)):
+            self._adopt(row)
 
     def _none_is_silent(self) -> bool:
         """False. Raises ShareLost if a helper has not renewed its lease."""

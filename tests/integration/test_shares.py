@@ -152,8 +152,8 @@ def test_what_helpers_sent_of_a_void_attempt_is_removed_or_kept(into_bucket: Int
 
     def lose(_arrival: Arrival, _shares: int) -> None:
         assert Helper(desk.config, "there:2:b").help_once()
-        late = Share.objects.filter(state=ShareState.OPEN).first()
-        Share.objects.filter(pk=late and late.pk).update(
+        late = Share.objects.filter(state=ShareState.OPEN)[:1].get()
+        Share.objects.filter(pk=late.pk).update(
             state=ShareState.TAKEN, worker="there:3:c", lease_until=Now() - timedelta(seconds=1)
         )
 
@@ -175,9 +175,9 @@ def test_a_helper_stops_when_nobody_waits_for_its_share(desk: Desk, monkeypatch:
         Share.objects.filter(worker="there:2:b").update(state=ShareState.GIVEN_UP)
 
     def unwanted(_arrival: Arrival, _shares: int) -> None:
-        staged = Share.objects.order_by("-number").first()
+        staged = Share.objects.order_by("-number")[:1].get()
         assert Helper(desk.config, "there:2:b", piece).help_once()
-        assert Share.objects.get(pk=staged and staged.pk).digests is None
+        assert Share.objects.get(pk=staged.pk).digests is None
 
     content = {"one": bytes(40 << 20), "two": bytes(40 << 20)}
     row = deliver(desk.config, desk.send("p-a", content), Crew(announce=unwanted, worker="here:1:a"))

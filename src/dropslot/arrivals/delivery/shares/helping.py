@@ -116,6 +116,9 @@ class Helper:
     def _staged(self, share: Share) -> Part | None:
         try:
             return self._stage(share, decode(bytes(share.task)))
+        except ShareLost as error:  # this worker may help in the next attempt
+            log.info(error.what, action="share_not_wanted", arrival=share.arrival_id, share=share.number)
+            return None
         except (DropslotError, OSError) as error:
             why = str(error)
         except DatabaseError:

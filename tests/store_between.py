@@ -93,6 +93,8 @@ class Between:
         if action in _SAID:
             client.sendall(_refusal(*_SAID[action]))
             return True
+        if body is None:  # its client was killed in the middle: the store would wait for the rest
+            return False
         server.sendall(head)
         server.sendall(body)
         answer = _answer(server, request.partition(" ")[0])
@@ -114,9 +116,12 @@ def _head(stream: BinaryIO) -> bytes:
     return b""
 
 
-def _body(stream: BinaryIO, head: bytes) -> bytes:
+def _body(stream: BinaryIO, head: bytes) -> bytes | None:
+    """None: it ends too early."""
     found = _LENGTH.search(head)
-    return stream.read(int(found[1])) if found else b""
+    length = int(found[1]) if found else 0
+    body = stream.read(length)
+    return body if len(body) == length else None
 
 
 def _answer(server: socket.socket, method: str) -> bytes:

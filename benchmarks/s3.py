@@ -103,18 +103,18 @@ def _service(disk: Path, tree: Path, store: ObjectStore) -> Timed:
     slot = _slot(disk, store)
     with slot.running(), inotify_simple.INotify() as inotify:
         inotify.add_watch(slot.done, inotify_simple.flags.MOVED_TO)
-        _drop(slot, _small(disk), inotify)
+        _drop(slot, _small(disk), f"{_SMALL}-one", inotify)
         settle_disk(disk)
         begun = time.perf_counter()
-        _drop(slot, tree, inotify)
+        _drop(slot, tree, _TRIAL, inotify)
         return Timed(time.perf_counter() - begun)
 
 
-def _drop(slot: Slot, tree: Path, inotify: inotify_simple.INotify) -> None:
+def _drop(slot: Slot, tree: Path, name: str, inotify: inotify_simple.INotify) -> None:
     """Into the inbox; waits until it is in done."""
-    tree.rename(slot.inbox / (_TRIAL if tree.name != _SMALL else f"{_SMALL}-one"))
+    tree.rename(slot.inbox / name)
     if not inotify.read(timeout=_PATIENCE_MS):
-        raise RuntimeError(f"{tree.name} was not done in time: {slot.arrivals()}")
+        raise RuntimeError(f"{name} was not done in time: {slot.arrivals()}")
 
 
 def _small(disk: Path) -> Path:

@@ -166,7 +166,18 @@ def test_what_helpers_sent_of_a_void_attempt_is_removed_or_kept(into_bucket: Int
     assert len(into_bucket.store.uploads(into_bucket.top)) == 3
 
 
-def test_a_helper_stops_when_nobody_waits_for_its_share(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("far", [False, True], ids=["folder", "server"])
+def test_a_helper_stops_when_nobody_waits_for_its_share(
+    database: Database, tmp_path: Path, shared_sshd: Sshd, monkeypatch: pytest.MonkeyPatch, far: bool
+) -> None:
+    far_keys = {
+        "key": str(shared_sshd.key),
+        "known_hosts": str(shared_sshd.known_hosts),
+        "create_folders": True,
+    }
+    to = shared_sshd.url(tmp_path / "to") if far else "./to"
+    desk = Desk(tmp_path, deliver=[{"to": f"{to}/{{place}}"} | (far_keys if far else {})])
+    desk.config = desk.config.model_copy(update={"share_from": 256 << 10})
     monkeypatch.setattr(helping, "ASK_SECONDS", 0.0)
     pieces: list[int] = []
 
@@ -182,7 +193,8 @@ def test_a_helper_stops_when_nobody_waits_for_its_share(desk: Desk, monkeypatch:
 
     content = {"one": bytes(40 << 20), "two": bytes(40 << 20)}
     row = deliver(desk.config, desk.send("p-a", content), Crew(announce=unwanted, worker="here:1:a"))
-    assert (row.state, tree(desk.base / "to" / "p"), len(pieces)) == (State.DONE, content, 2)
+    assert row.state == State.DONE, row.reason
+    assert (tree(desk.base / "to" / "p"), len(pieces)) == (content, 2)
 
 
 def test_what_a_helper_cannot_stage_its_holder_stages(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

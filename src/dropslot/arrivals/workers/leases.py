@@ -85,8 +85,7 @@ def take_announced(
     large, small = due.filter(id__in=arrivals).exclude(_SMALL), due.filter(_SMALL)
     # Half of what waits: the other half is for workers that other messages wake at the same time.
     half = small.order_by()[: 2 * BATCH].count() // 2
-    any_of = due.filter(Q(id__in=arrivals) | _SMALL)
-    taken = _take(any_of, [large, small], worker, lease, max(half, LEAST), [route])
+    taken = _take(due, [large, small], worker, lease, max(half, LEAST), [route])
     return taken or _take(due, [due], worker, lease, 1, [route])
 
 

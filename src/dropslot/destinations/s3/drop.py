@@ -53,9 +53,7 @@ class S3Drop(WholeItemsDrop, SharedDrop):
         self._items: dict[str, Item] = {}
         self._sent: dict[str, InParts] = {}  # large items that only have to be completed, by path
         self._one_large = threading.Lock()
-        self._is_cut = (
-            False  # whether the store or a helper failed: then parts stay there for the next attempt
-        )
+        self._is_cut = False  # the store or a helper failed: parts stay there for the next attempt
         self._looking = Looking(destination.store, target)
         self._ahead: ReadingAhead | None = None
 

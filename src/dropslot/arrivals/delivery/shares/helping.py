@@ -94,11 +94,7 @@ class Helper:
             connections.close_all()  # whether it is, its report will tell
         else:
             if not is_mine:
-                raise ShareLost(
-                    "Nobody waits for this share any more",
-                    where="Nothing of it was published",
-                    next_step="The arrival goes on without this worker",
-                )
+                raise ShareLost("Nobody waits for this share any more")  # only for the log
 
     def _take(self) -> Share | None:
         """The last share that nobody has taken; its holder begins with the first one."""
